@@ -72,7 +72,7 @@ class Endpoint:
         return (self.troubles.get(workspace, lambda _number: None)(number)) or reply()
 
 
-def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=300.0, jitter=0.5):
+def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=300.0, jitter=0.5, fails=frozenset()):
     lanes = [LanePlan(name, "qwen-plus", name, range(ROWS), ROWS, concurrency) for name in workspaces]
     scheduler = Scheduler(lanes, RetryPolicy(), probe_every=probe_every)
     endpoint, ledger = Endpoint(troubles), Listed(breaks_at=breaks_at)
@@ -84,12 +84,16 @@ def drive(workspaces, troubles, *, breaks_at=None, concurrency=4, probe_every=30
     def prepare(tickets):
         return [prepared(ticket) for ticket in tickets]
 
+    async def send(ready):
+        result = await endpoint.send(ready.request.url)
+        return failure(Fault.AGAIN, Scope.ROW, "internal_error") if ready.row.id in fails else result
+
     async def main():
         engine = Engine(
             scheduler,
             Ports(
                 prepare,
-                lambda ready: endpoint.send(ready.request.url),
+                send,
                 ledger,
                 busy_time=lambda: 0.0,
                 jitter=lambda: jitter,
@@ -147,11 +151,11 @@ def test_a_retry_waits_in_its_lane_and_holds_no_slot():
 
 
 def test_a_row_is_exhausted_after_its_last_attempt_and_no_later():
-    mostly_down = {"alpha": lambda number: failure(Fault.AGAIN, Scope.ROW, "internal_error") if number % 7 else None}
-    _, _, ledger = drive(("alpha",), mostly_down)
+    by_themselves = {f"alpha-{ordinal}" for ordinal in range(0, ROWS, 7)}
+    _, _, ledger = drive(("alpha",), {}, fails=by_themselves)
     calls = Counter(ledger.started)
     exhausted = [outcome.row.id for _, outcome in ledger.outcomes if isinstance(outcome, Exhausted)]
-    assert len(exhausted) > ROWS / 10
+    assert {*exhausted} == by_themselves
     assert {calls[row] for row in exhausted} == {6}
     assert len(ledger.outcomes) == ROWS == len(calls)
     assert max(calls.values()) == 6

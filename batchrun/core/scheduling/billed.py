@@ -16,9 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from batchrun.core.model import Failure
-from batchrun.core.protocols.failures import BY_STATUS, known
-from batchrun.core.protocols.mishaps import TIMED_OUT
-from batchrun.core.scheduling.outages import SOON
+from batchrun.core.scheduling.outages import SOON, timed_out
 
 OF_NO_USE = (
     "if answers are long, set stream = true, which gives them longer, lower max_tokens, or raise idle and total under [timeouts], or the "
@@ -30,7 +28,7 @@ OF_NO_USE = (
 
 def may_have_cost(failure: Failure, seconds: float) -> bool:
     """Whether a call that failed after so many *seconds* may well have been billed."""
-    return failure.usage is not None or (failure.in_doubt and (seconds > SOON or _timed_out(failure)))
+    return failure.usage is not None or (failure.in_doubt and (seconds > SOON or timed_out(failure)))
 
 
 def given_up(failure: Failure, calls: int) -> Failure:
@@ -53,10 +51,3 @@ class Billed:
     def forget(self, ordinal: int) -> None:
         """The row is done."""
         self._calls.pop(ordinal, None)
-
-
-def _timed_out(failure: Failure) -> bool:
-    if failure.status is None:
-        return failure.code in TIMED_OUT
-    line = known(failure.status, failure.code) or BY_STATUS.get(failure.status)
-    return line is not None and line.in_doubt

@@ -12,7 +12,7 @@ from batchrun.core.protocols.mishaps import ASKED_AGAIN
 from batchrun.core.scheduling.billed import Billed, may_have_cost
 from batchrun.core.scheduling.decisions import Ticket, Verdict
 from batchrun.core.scheduling.lanes import Lane
-from batchrun.core.scheduling.outages import SOON, TOO_LONG, TOO_LONG_AT_FIRST, never_met
+from batchrun.core.scheduling.outages import TOO_LONG, TOO_LONG_AT_FIRST, counts, never_met
 from batchrun.core.scheduling.probing import Probing
 from batchrun.core.scheduling.queues import Queues
 from batchrun.core.scheduling.refusing import refused
@@ -48,11 +48,11 @@ class Judge:
             self._long_outage(lane, failure, now)
             if never_met(failure):
                 return self._not_met(ticket, now, jitter)
-            if self._is_no_fault_of_its_row(ticket, now):
+            if self._is_no_fault_of_its_row(ticket, failure, now):
                 attempt -= 1
             elif may_have_cost(failure, now - ticket.launched_at):
                 ticket.billed = self.billed.count(ticket.ordinal, self._retry.max_billed)
-        match next_step(self._retry, failure, attempt, jitter, may_be_billed=not ticket.billed):
+        match next_step(self._retry, failure, self._counted(lane, attempt), jitter, may_be_billed=not ticket.billed):
             case TryAgain(delay):
                 lane.wait(now + delay, ticket.ordinal, attempt + 1, ticket.launched_at)
                 return Verdict.AGAIN
@@ -61,15 +61,23 @@ class Judge:
             case Reject():
                 return self._rejected(ticket, failure, now)
             case Exhaust() | Hold() as step:
+                lane.luck.gave_up()
                 return Verdict.HELD if isinstance(step, Hold) else Verdict.EXHAUSTED
             case Park():
                 return self._parked(ticket, failure, now, jitter)
 
+    def _counted(self, lane: Lane, attempt: int) -> int:
+        """Which of a row's attempts this is; where it has more than the job says the waits between them begin anew."""
+        most = self._retry.max_attempts
+        if attempt < most or attempt >= lane.luck.most(most, lane.left):
+            return attempt
+        return 1 + (attempt - 1) % (most - 1)
+
     @staticmethod
-    def _is_no_fault_of_its_row(ticket: Ticket, now: float) -> bool:
+    def _is_no_fault_of_its_row(ticket: Ticket, failure: Failure, now: float) -> bool:
         """Whether a failure is one of an outage, which is to use no row up; a row's first is taken for its own."""
         lane = ticket.lane
-        if now - ticket.launched_at > SOON:
+        if not counts(failure, now - ticket.launched_at):
             return False
         if ticket.attempt == 1:
             lane.outage.failed_first(ticket.launched_at, lane.good_at)

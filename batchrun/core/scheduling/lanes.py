@@ -30,6 +30,7 @@ from batchrun.core.scheduling.chance import Chance, Shown
 from batchrun.core.scheduling.crowding import Crowd
 from batchrun.core.scheduling.fullness import Fullness
 from batchrun.core.scheduling.lane_plan import LanePlan
+from batchrun.core.scheduling.luck import Luck
 from batchrun.core.scheduling.outages import Outage
 from batchrun.core.scheduling.reserve import Reserve
 from batchrun.core.scheduling.too_large import Refused, TooLarge
@@ -238,6 +239,8 @@ class Lane:
     fullness: Fullness = field(default_factory=Fullness)
     too_large: TooLarge = field(init=False)
     """Its pool's, or its own."""
+    luck: Luck = field(init=False)
+    """Of its rows' calls."""
     limiters: tuple[Limiter, ...] = field(init=False)
     """All that its attempts pay."""
 
@@ -245,6 +248,7 @@ class Lane:
         own = self.workspace.limiter
         self.pool.lanes.append(self)
         self.too_large = self.pool.too_large
+        self.luck = Luck(self.left)
         self.pool.blame.suspects.append(self.suspect)
         self.limiters = (self.limiter, self.pool.limiter) if own is None else (self.limiter, self.pool.limiter, own)
 

@@ -4,9 +4,10 @@ A row has a few attempts. An endpoint that is down, or the way there, fails hund
 attempts of a whole night's rows. So:
 
 - Failures in a row, with nothing else between them, begin an outage. Whatever else the provider says, an answer or a refusal, ends it.
-- Only what fails soon counts, and a connection that never stood. Calls that hang hold their slots for as long, and use up little; and long
-  rows may well run into a timeout one after another.
+- Only what fails soon counts, and a connection that never stood; within half a minute all that is no time-out, for gateways may take their
+  time. Calls that hang hold their slots for as long, and use up little; and long rows may well run into a timeout one after another.
 - While it lasts one call tries, then all wait a little, longer each time. What has not failed soon was taken: then the others go again.
+  Where failures take longer than that, one more tries every few seconds until then.
 - As long as there are rows that were never sent, one of those tries: a row that failed waits until another one that was sent after it is
   answered. So an outage takes one attempt of a row, however long it lasts, whether or not it was seen to begin, and however many answers
   come meanwhile to calls that went before it; and a stretch of rows that fail by themselves is over once one behind it is answered.
@@ -38,13 +39,17 @@ from dataclasses import field, replace
 
 from batchrun.core.classes import slotted
 from batchrun.core.model import Failure, Fault, Scope
-from batchrun.core.protocols.failures import refused_by_a_page, unsigned
-from batchrun.core.protocols.mishaps import ASKED_AGAIN, BEFORE_ANY_CALL
+from batchrun.core.protocols.failures import BY_STATUS, known, refused_by_a_page, unsigned
+from batchrun.core.protocols.mishaps import ASKED_AGAIN, BEFORE_ANY_CALL, TIMED_OUT
 
 IN_A_ROW = 20
 """Failures that begin one."""
 SOON = 5.0
 """Seconds within which a call fails that counts."""
+AT_LENGTH = 30.0
+"""The same, where it is no time-out."""
+_TIMES_TAKEN = 1.5
+"""Times what failures take: a call that is under way for longer was taken."""
 TOO_LONG, TOO_LONG_AT_FIRST = 3600.0, 120.0
 """Seconds after which it parks the lane that is connected and has failures alone, and one that never had an answer."""
 BELIEVED = 120.0
@@ -60,6 +65,19 @@ _LONGEST_ASKED = 60.0
 def never_met(failure: Failure) -> bool:
     """Whether no connection stood, so that the provider knows nothing of the call."""
     return failure.status is None and failure.code in BEFORE_ANY_CALL
+
+
+def timed_out(failure: Failure) -> bool:
+    """Whether the row may be why a call failed that took long."""
+    if failure.status is None:
+        return failure.code in TIMED_OUT
+    line = known(failure.status, failure.code) or BY_STATUS.get(failure.status)
+    return line is not None and line.in_doubt
+
+
+def counts(failure: Failure, seconds: float) -> bool:
+    """Whether a call that failed after so many *seconds* may be an outage's."""
+    return seconds <= SOON or never_met(failure) or (seconds <= AT_LENGTH and not timed_out(failure))
 
 
 IN_THE_WAY = (
@@ -100,7 +118,11 @@ class Outage:
     """The most rows that were sent and not done since the provider said something else."""
     _resumes_at: float = -math.inf
     _tried_at: float | None = None
-    """When a call was let through after the pause."""
+    """When a call was let through after the pause: the latest of those that try."""
+    _first_tried_at: float = math.inf
+    """When the first of them was."""
+    _takes: float = 0.0
+    """The longest that a failure took."""
     _pause: float = _FIRST_PAUSE
 
     def free_at(self, now: float) -> float:
@@ -109,8 +131,10 @@ class Outage:
         return max(now, at)
 
     def launch(self, now: float) -> None:
-        """A call goes while it lasts: the first one tries."""
+        """A call goes while it lasts: the first one tries; and others do, where it may be long until that fails."""
         if self._tried_at is None:
+            self._tried_at = self._first_tried_at = now
+        elif now <= self._first_tried_at + _TIMES_TAKEN * self._takes:
             self._tried_at = now
 
     def unsent(self, launched_at: float) -> None:
@@ -121,8 +145,9 @@ class Outage:
     def fail(self, failure: Failure, now: float, launched_at: float, jitter: float) -> None:
         """A call failed that was launched then; *jitter* is uniform in [0, 1)."""
         self.refused_since = math.inf
-        if now - launched_at > SOON and not never_met(failure):
+        if not counts(failure, now - launched_at):
             return
+        self._takes = max(self._takes, now - launched_at)
         self.failed, self.latest = self.failed + 1, failure
         if self._since is None:
             self._since = now
@@ -130,7 +155,7 @@ class Outage:
             self._met_since = None
         elif self._met_since is None:
             self._met_since = now
-        if self.failed < self.in_a_row or (self.lasts and (self._tried_at is None or launched_at < self._tried_at)):
+        if self.failed < self.in_a_row or (self.lasts and (self._tried_at is None or launched_at < self._first_tried_at)):
             return
         self.lasts, self._tried_at = True, None
         by_rows = not never_met(failure) and self.lasts_for(now) < _BY_ROWS
@@ -143,7 +168,7 @@ class Outage:
         """A call was refused as all others would be; whether they have been for so long that it is to be believed."""
         self.latest = failure
         self.refused_since = min(self.refused_since, now)
-        if not self.lasts or (self._tried_at is not None and launched_at >= self._tried_at):
+        if not self.lasts or (self._tried_at is not None and launched_at >= self._first_tried_at):
             self.lasts, self._tried_at = True, None
             self._resumes_at = now + self._pause * (0.5 + jitter / 2)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
@@ -166,7 +191,7 @@ class Outage:
         """The provider said something else."""
         self.refused_since, self._sent = math.inf, 0
         self.failed, self.lasts, self.latest, self._since = 0, False, None, None
-        self._met_since = None
+        self._met_since, self._takes = None, 0.0
         self._resumes_at, self._tried_at, self._pause = -math.inf, None, _FIRST_PAUSE
 
     def forget_since(self) -> None:

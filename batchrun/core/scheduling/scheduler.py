@@ -103,6 +103,8 @@ class Scheduler:
             lane.throttled_since = None
             lane.varied = True
             lane.pool.answered_at = now
+            if ticket.attempt > 1:
+                lane.luck.answered(ticket.attempt - 1, lane.left)
             if ticket.launched_at > lane.good_at:
                 lane.good_at = ticket.launched_at
             if ticket.paid >= lane.too_large.cost:
@@ -111,7 +113,10 @@ class Scheduler:
                 self._probing.answered(lane)
             self._leave(ticket)
             return ANSWERED
-        verdict = self._judge.verdict(ticket, result, now, jitter)
+        return self._failed(ticket, result, now, jitter)
+
+    def _failed(self, ticket: Ticket, failure: Failure, now: float, jitter: float) -> Verdict:
+        verdict, lane = self._judge.verdict(ticket, failure, now, jitter), ticket.lane
         if verdict.final:
             self._leave(ticket)
             (self._rows_held if verdict is Verdict.HELD else self._rows_failed)[lane.plan.workspace] += 1

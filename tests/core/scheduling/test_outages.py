@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,16 @@ from batchrun.core.scheduling.scheduler import Drained, Launch, Scheduler, Verdi
 from tests.laboratory import MODEL, Events, Result, again, answer, ended, lane, launched, parks, rejected, throttled, unreached
 
 SLOTS = 8
+
+
+class Dicing(Events):
+    """Each wait is a moment of its own: rows that failed together do not come back together."""
+
+    dice = random.Random(0)
+
+    def _end_due(self):
+        self.jitter = self.dice.random()
+        super()._end_due()
 
 
 def night(failure, *, begins=60.0, ends, takes=0.01, rows=2_000, answers_in=1.0, **changed):
@@ -106,12 +117,84 @@ def test_an_outage_uses_up_no_row_though_answers_to_earlier_calls_come_all_the_w
     assert events.verdicts()[Verdict.ANSWERED] == rows
 
 
-def test_of_rows_that_failed_a_thousand_wait_until_one_that_was_sent_after_them_is_answered():
-    """Each fails after six seconds: that is no outage that could last."""
-    events = Events(Scheduler([lane(rows=1_400, slots=100)], RetryPolicy()), lambda _ticket: (again(), 6.0))
+def test_of_rows_that_failed_ten_thousand_wait_until_one_that_was_sent_after_them_is_answered():
+    """Each times out after six seconds: that is no outage that could last."""
+    timed_out = mishap("total_timeout", in_doubt=True)
+    events = Events(Scheduler([lane(rows=11_400, slots=1_000)], RetryPolicy()), lambda _ticket: (timed_out, 6.0))
     events.run()
     sent_twice = next(n for n, ticket in enumerate(events.launches) if ticket.attempt == 2)
-    assert 1_000 <= sent_twice <= 1_100
+    assert 10_000 <= sent_twice <= 11_000
+
+
+def some(share, failure, takes, *, begins=5.0, ends=3_605.0, seed=1):
+    """Of the calls between two times such a *share* fails, whatever the row."""
+    dice = random.Random(seed)
+    return lambda at: (failure, takes) if begins <= at < ends and dice.random() < share else None
+
+
+def flaps(down, up, failure, takes, *, begins=5.0, ends=3_605.0):
+    """What is sent in the first *down* of so many seconds fails."""
+    return lambda at: (failure, takes) if begins <= at < ends and (at - begins) % (down + up) < down else None
+
+
+GATEWAYS = classify(503, None, "no healthy upstream")
+TROUBLE = {
+    "down for 5 s, up for 2": flaps(5.0, 2.0, GATEWAYS, 0.05),
+    "down for 2 s, up for 5": flaps(2.0, 5.0, GATEWAYS, 0.05),
+    "by the second": flaps(1.0, 1.0, mishap("connection_reset", in_doubt=True), 0.05),
+    "down for 20 s, up for 2": flaps(20.0, 2.0, GATEWAYS, 0.05),
+    "down for 30 s, up for 10": flaps(30.0, 10.0, GATEWAYS, 0.05),
+    "one server of three is dead": some(1 / 3, GATEWAYS, 0.05),
+    "of ten calls six fail": some(0.6, classify(500, "InternalError", ""), 0.3),
+    "of ten calls nine fail": some(0.9, GATEWAYS, 0.05, ends=1_205.0),
+    "a gateway waits for ten seconds": some(1.0, GATEWAYS, 10.0, ends=1_205.0),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize(("rows", "slots"), [(300, 16), (2_500, 20)])
+def test_no_row_is_given_up_for_an_endpoint_that_comes_and_goes_or_fails_some_calls(trouble, rows, slots):
+    dice = random.Random(2)
+
+    def respond(ticket):
+        return trouble(ticket.launched_at) or (answer(), dice.uniform(0.5, 1.5))
+
+    events = Dicing(Scheduler([lane(rows=rows, slots=slots)], RetryPolicy()), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.EXHAUSTED] == 0
+
+
+def test_a_row_that_fails_by_itself_is_given_up_though_the_endpoint_fails_every_third_call():
+    """As often as it takes to know it from those: thirteen calls and no more, once some were answered."""
+    dice, sent = random.Random(3), Counter[int]()
+
+    def respond(ticket):
+        sent[ticket.ordinal] += 1
+        fails = ticket.ordinal % 50 == 0 or dice.random() < 1 / 3
+        return (GATEWAYS, 0.05) if fails else (answer(), dice.uniform(0.5, 1.5))
+
+    events = Dicing(Scheduler([lane(rows=3_000, slots=16)], RetryPolicy()), respond)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.EXHAUSTED] == 60
+    assert max(sent.values()) <= 20
+
+
+def test_time_outs_of_all_that_two_hundred_slots_send_give_no_row_up_while_there_are_others_that_were_never_sent():
+    events = Events(
+        Scheduler([lane(rows=6_000, slots=200)], RetryPolicy()),
+        lambda ticket: (classify(504, None, ""), 60.0) if 5.0 <= ticket.launched_at < 1_205.0 else (answer(), 1.0),
+    )
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 6_000
+    assert max(ticket.attempt for ticket in events.launches) == 2
+
+
+def test_a_gateway_that_fails_all_after_ten_seconds_is_asked_by_few_calls_each_of_which_may_be_billed():
+    events = night(GATEWAYS, ends=1_260.0, takes=10.0, rows=4_000)
+    assert events.run() == Drained(())
+    assert events.verdicts()[Verdict.ANSWERED] == 4_000
+    assert sum(60.0 <= ticket.launched_at < 1_260.0 for ticket in events.launches) <= 260
+    assert events.now < 60.0 + 1_200.0 + 3_520 / SLOTS + 40.0
 
 
 @pytest.mark.parametrize("every", [3, 7, 20])

@@ -110,7 +110,10 @@ class BackoffTable(Table):
 class RetryTable(Table):
     """How often passing trouble is met with another try."""
 
-    max_attempts: AtLeastOne = Field(default=6, description="attempts a row has before it is exhausted; throttled ones do not count")
+    max_attempts: AtLeastOne = Field(
+        default=6,
+        description="attempts a row has before it is exhausted; throttled ones do not count",
+    )
     max_billed: AtLeastOne = Field(
         default=3,
         description="attempts of a row that may have been billed and brought no answer, time-outs above all, before it is exhausted",
