@@ -5,7 +5,8 @@ Theory of operation. Answers are looked at in windows of some forty, or twice th
 when the pace is twice what it once was: where each answer then comes quicker in the same measure, they only made rows wait at the provider,
 and stay away; where it does not, the provider is slow for another reason, the slots come back, and the next trial waits twice as long.
 Slots are given back the same way: a few on trial, and for good where the pace holds. So a steady endpoint is never tried, and a wrong guess
-costs one window.
+costs one window. Where most are away twice as many are tried too, every minute or two, however often that was wrong: a provider that was
+slow for an hour is quick again all of a sudden, and by twice as many it shows at once whether it is. If so, more follow.
 
 Answers may take minutes or an hour, one ten times as long as another, whatever is asked. So a difference counts where chance hardly
 explains it: slots that are in the way only make rows wait, and those that are missing make a night longer. How long the next trial waits is
@@ -39,6 +40,8 @@ _SLOW = 2.0
 _FORGETS = 1.002
 """What each window makes of the best pace."""
 _FEWER, _MORE = 0.7, 1.3
+_TWICE, _NEARLY_TWICE = 2, 1.6
+"""Times the slots, where most are away; and at the least, where there are no more."""
 _QUICKER, _HOLDS = 0.6, 0.4
 """Of the change of slots: how much of it the pace must follow to show that the slots were too many, and how much of it at the most for more
 to be of use."""
@@ -46,8 +49,10 @@ _SURE, _LIKELY = 3.0, 2.0
 """Times what chance usually makes of a pace: what is hardly chance, and what may be."""
 _REST, _LONGEST_REST = 30.0, 1800.0
 """Seconds between two trials; doubled by each that was wrong."""
-_REST_WINDOWS, _LONGEST_REST_WINDOWS = 2.0, 32.0
+_REST_WINDOWS, _LONGEST_REST_WINDOWS = 2, 32
 """The same in windows, where those are long."""
+_REST_OF_TWICE, _WINDOWS_OF_TWICE = 90.0, 3
+"""Seconds, and windows, between two trials of twice as many."""
 _MOST_DOUBLED = 10
 """Times, which is more than the longest rests take."""
 _FAILING = 0.05
@@ -65,13 +70,23 @@ class _Rest:
     """How long the next trial waits."""
 
     until: float = -math.inf
+    windows: int = 0
+    """How many have ended by then: they are counted, for they are short once the provider is quick."""
     wrong: int = 0
     """Trials in a row."""
 
-    def begin(self, now: float, window: float) -> None:
-        """It begins *now*; a *window* takes so many seconds."""
-        longer = 2.0 ** min(self.wrong, _MOST_DOUBLED)
-        self.until = now + max(min(_LONGEST_REST, _REST * longer), min(_LONGEST_REST_WINDOWS, _REST_WINDOWS * longer) * window)
+    def begin(self, now: float, windows: int) -> None:
+        """It begins *now*, when so many *windows* have ended."""
+        longer = 2 ** min(self.wrong, _MOST_DOUBLED)
+        self.until, self.windows = now + min(_LONGEST_REST, _REST * longer), windows + min(_LONGEST_REST_WINDOWS, _REST_WINDOWS * longer)
+
+    def is_over(self, now: float, windows: int) -> bool:
+        """Whether it is *now*, when so many have ended."""
+        return now >= self.until and windows >= self.windows
+
+    def end(self) -> None:
+        """What it was for is over."""
+        self.until, self.windows, self.wrong = -math.inf, 0, 0
 
 
 @slotted
@@ -95,11 +110,13 @@ class Slots:
     """Answers to what was launched before are another limit's."""
     _pace: AnswerPace = field(default_factory=AnswerPace)
     """Of the window."""
-    _window: float = 0.0
-    """Seconds that the one before took."""
+    _windows: int = 0
+    """How many have ended."""
     _failed: int = 0
     _fewer: _Rest = field(default_factory=_Rest)
     _more: _Rest = field(default_factory=_Rest)
+    _twice: _Rest = field(default_factory=_Rest)
+    """Before twice as many are tried."""
 
     def __post_init__(self) -> None:
         self.limit = self.cap
@@ -146,7 +163,7 @@ class Slots:
         self._failed += launched_at >= self._since
 
     def _judge(self, now: float) -> None:
-        pace, self._window = self._pace, now - self._since
+        pace, self._windows = self._pace, self._windows + 1
         match self._trial:
             case _Trial.NONE:
                 self._look(now, pace)
@@ -164,9 +181,16 @@ class Slots:
 
     def _look(self, now: float, pace: AnswerPace) -> None:
         self._best = min(self._best * _FORGETS, pace.a_token)
-        if pace.a_token - _LIKELY * pace.error >= _SLOW * self._best and now >= self._fewer.until and self.limit > 1:
+        if pace.a_token - _LIKELY * pace.error >= _SLOW * self._best and self._fewer.is_over(now, self._windows) and self.limit > 1:
             self._try(_Trial.FEWER, pace, max(1, int(_FEWER * self.limit)))
-        elif self.limit < self.cap and now >= self._more.until and not self._is_failing():
+        elif self.limit < self.cap and not self._is_failing():
+            self._look_for_more(now, pace)
+
+    def _look_for_more(self, now: float, pace: AnswerPace) -> None:
+        twice = min(self.cap, _TWICE * self.limit)
+        if twice >= _NEARLY_TWICE * self.limit and self._twice.is_over(now, self._windows):
+            self._try(_Trial.MORE, pace, twice)
+        elif self._more.is_over(now, self._windows):
             self._try(_Trial.MORE, pace, min(self.cap, max(self.limit + 1, int(_MORE * self.limit))))
 
     def _try(self, trial: _Trial, pace: AnswerPace, limit: int) -> None:
@@ -178,20 +202,31 @@ class Slots:
         quicker = before.a_token - pace.a_token
         if quicker >= _QUICKER * (1 - self.limit / slots) * before.a_token and quicker >= _SURE * chance(before, pace):
             self._fewer.wrong = 0
-            self._more.begin(now, self._window)
+            self._more.begin(now, self._windows)
+            self._rest_of_twice(now)
             return
         self.limit = slots
-        self._fewer.begin(now, self._window)
+        self._fewer.begin(now, self._windows)
         self._fewer.wrong += 1
 
     def _end_more(self, now: float, pace: AnswerPace) -> None:
         slots, before = self._before
         self._trial = _Trial.NONE
         slower = pace.a_token - before.a_token
+        are_twice = self.limit >= _NEARLY_TWICE * slots
         follows = slower > _HOLDS * (self.limit / slots - 1) * before.a_token and slower > _LIKELY * chance(before, pace)
         if not self._is_failing() and not follows:
             self._more.wrong = 0
+            if are_twice:
+                self._more.end()
+                self._look(now, pace)
             return
         self.limit = slots
-        self._more.begin(now, self._window)
+        if are_twice:
+            self._rest_of_twice(now)
+            return
+        self._more.begin(now, self._windows)
         self._more.wrong += 1
+
+    def _rest_of_twice(self, now: float) -> None:
+        self._twice.until, self._twice.windows = now + _REST_OF_TWICE, self._windows + _WINDOWS_OF_TWICE

@@ -81,6 +81,26 @@ def test_slots_come_back_when_the_provider_has_more():
     assert answers(events, 2000, 3000) >= 0.95 * 64 / (0.2 + 0.005 * 148.4 * 1.197)
 
 
+@pytest.mark.parametrize(("slots", "servers"), [(16, 1), (32, 4), (64, 4), (128, 8)])
+@pytest.mark.parametrize("long", [1.0, 4.0])
+def test_slots_come_back_within_three_minutes_of_an_hour_in_which_the_provider_was_slow(slots, servers, long):
+    """They had come back after up to half an hour: a trial that was wrong made the next wait twice as long, all the hour."""
+    endpoint = Queueing(1000, changes=((600.0, servers), (4200.0, 1000)), slower=(0.0, long))
+    events = played(endpoint, slots=slots, until=4200.0)
+    assert limit(events) <= 4 * servers
+    events.run(4380.0)
+    assert limit(events) >= 0.75 * slots, "with one or two slots, and answers of four seconds, a window takes more than a minute"
+    events.run(4500.0)
+    assert limit(events) == slots
+
+
+@pytest.mark.parametrize("slots", [64, 256])
+def test_twice_as_many_are_tried_now_and_then_and_cost_a_provider_that_has_no_more_next_to_nothing(slots):
+    events = played(Queueing(8), slots=slots, until=7200.0)
+    assert answers(events, 1800, 7200) >= 0.97 * 8 / (0.2 + 0.005 * 148.4 * 1.197)
+    assert mean_wait(events, 1800, 7200) <= 3.0 * (0.2 + 0.005 * 148.4 * 1.197)
+
+
 @pytest.mark.parametrize("slower", [None, (300.0, 3.0)], ids=["steady", "three times slower for everybody"])
 def test_a_provider_whose_pace_does_not_follow_the_slots_keeps_them_all_in_use(slower):
     events = played(Queueing(1000, slower=slower), until=3000.0)
