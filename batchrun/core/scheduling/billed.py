@@ -5,6 +5,7 @@ time-outs to try again once or twice. So they have a bound of their own, beside 
 
 - a failure that tells what it cost;
 - a time-out, the provider's, a gateway's or the job's, of a call that is in doubt;
+- an answer that is none, for it says nothing or was broken off, whatever it tells of its tokens;
 - any other failure of a call in doubt that did not come soon.
 
 What fails soon is in doubt too where no provider's word comes with it, a gateway's 503 for one. But there was hardly time to make an
@@ -28,7 +29,8 @@ OF_NO_USE = (
 
 def may_have_cost(failure: Failure, seconds: float) -> bool:
     """Whether a call that failed after so many *seconds* may well have been billed."""
-    return failure.usage is not None or (failure.in_doubt and (seconds > SOON or timed_out(failure)))
+    made = failure.reply is not None or seconds > SOON or timed_out(failure)
+    return failure.usage is not None or (failure.in_doubt and made)
 
 
 def given_up(failure: Failure, calls: int) -> Failure:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.core.model import Usage
+from batchrun.core.model import Reply, Usage
 from batchrun.core.protocols.failures import classify
 from batchrun.core.protocols.mishaps import mishap
 from batchrun.core.scheduling.billed import given_up
@@ -26,6 +26,9 @@ MAY_HAVE_COST = [
     pytest.param(mishap("half_body", in_doubt=True), 40.0, id="an answer that broke off"),
     pytest.param(mishap("disconnected", in_doubt=True), 40.0, id="no answer after a while"),
     pytest.param(classify(502, None, ""), 40.0, id="a gateway that gave up after a while"),
+    pytest.param(
+        replace(mishap("empty_answer", in_doubt=True, status=200), reply=Reply("", "stop", None)), 0.2, id="one that says nothing"
+    ),
     pytest.param(mishap("broken_event", in_doubt=False, status=200, usage=Usage(10, 5)), 1.0, id="what tells its cost"),
 ]
 HARDLY = [
