@@ -125,14 +125,19 @@ def schedule(
     ]
     # How many slots another endpoint had use for, and how quick it was, says nothing of this one.
     staying = {(lane.workspace, lane.model) for lane in lanes if lane.answered_by in {None, lane.endpoint}}
-    retry = job.retry
-    policy = RetryPolicy(
-        retry.max_attempts, retry.backoff.first, retry.backoff.max, hold_in_doubt, job.stop.outage, max_billed=retry.max_billed
-    )
-    scheduler = Scheduler(lanes, policy, probe_every=job.stop.probe_every, wait_for_parked=wait)
+    scheduler = Scheduler(lanes, policy_of(job, hold_in_doubt=hold_in_doubt), probe_every=job.stop.probe_every, wait_for_parked=wait)
     scheduler.lessons.teach(learnt.pools, anyio.current_time())
     scheduler.lessons.teach_slots({lane: found for lane, found in learnt.slots.items() if lane in staying})
     return scheduler
+
+
+def policy_of(job: Job, *, hold_in_doubt: bool) -> RetryPolicy:
+    """How rows are tried again; attempts that the job counts are kept to."""
+    retry = job.retry
+    return RetryPolicy(
+        retry.max_attempts, retry.backoff.first, retry.backoff.max, hold_in_doubt, job.stop.outage,
+        max_billed=retry.max_billed, keeps_to="max_attempts" in retry.model_fields_set,
+    )  # fmt: skip
 
 
 def lane_of(workspace: Workspace, model: str, count: int, opening: Opening, estimate: Estimate) -> LanePlan:

@@ -14,7 +14,7 @@ from batchrun.core.jobs.job import Job
 from batchrun.core.limits.estimates import Estimate
 from batchrun.core.scheduling.retry import RetryPolicy
 from batchrun.core.scheduling.scheduler import Scheduler
-from batchrun.running.planning import Keeping, Learnt, lane_of, read_learnt, schedule
+from batchrun.running.planning import Keeping, Learnt, lane_of, policy_of, read_learnt, schedule
 from tests.laboratory import Events, answer, unreached
 from tests.virtual_time import run_virtually
 
@@ -36,6 +36,12 @@ def lanes(hosts, account="main"):
     accounts = {account: {"quotas": {"qwen-plus": {"rpm": QUOTA}}}}
     job = Job.model_validate({"job": {"input": "in.jsonl"}, "accounts": accounts, "workspaces": workspaces})
     return [lane_of(each, "qwen-plus", 1_000, OPENING, Estimate()) for each in job.workspaces_resolved().values()]
+
+
+@pytest.mark.parametrize(("retry", "keeps_to"), [({}, False), ({"max_billed": 2}, False), ({"max_attempts": 6}, True)])
+def test_attempts_that_a_job_counts_are_kept_to(retry, keeps_to):
+    policy = policy_of(Job.model_validate({"job": {"input": "in.jsonl"}, "retry": retry}), hold_in_doubt=False)
+    assert (policy.max_attempts, policy.keeps_to) == (6, keeps_to)
 
 
 def test_workspaces_of_an_account_share_its_quota_whichever_of_a_clouds_doors_they_go_by():

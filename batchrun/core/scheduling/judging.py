@@ -67,11 +67,11 @@ class Judge:
                 return self._parked(ticket, failure, now, jitter)
 
     def _counted(self, lane: Lane, attempt: int) -> int:
-        """Which of a row's attempts this is; where it has more than the job says the waits between them begin anew."""
+        """Which of a row's attempts this is; where it has more than most have the waits between them begin anew."""
         most = self._retry.max_attempts
-        if attempt < most or attempt >= lane.luck.most(most, lane.left):
+        if attempt < most or self._retry.keeps_to or attempt >= lane.luck.most(most, lane.left):
             return attempt
-        return 1 + (attempt - 1) % (most - 1)
+        return 1 + (attempt - 1) % max(1, most - 1)
 
     @staticmethod
     def _is_no_fault_of_its_row(ticket: Ticket, failure: Failure, now: float) -> bool:

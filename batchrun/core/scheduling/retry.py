@@ -25,6 +25,8 @@ class RetryPolicy:
     """Seconds that an endpoint is waited for which had answered, and to which no connection comes to stand any more."""
     max_billed: int = 3
     """How many calls of a row may have been billed and brought nothing (`billed.py`), before no more are made."""
+    keeps_to: bool = False
+    """A person has said how many attempts a row has: it has no more, however often its endpoint fails (`luck.py`)."""
 
     def holds(self, failure: Failure) -> bool:
         """Whether a row is not to be sent again after such a failure, whatever its lane learns of it."""

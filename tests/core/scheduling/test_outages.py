@@ -397,6 +397,21 @@ def test_a_line_that_never_comes_back_ends_the_run_at_last_with_its_rows_pending
     assert "nothing but failures for 360 minutes" in drained.parked[0].failure.advice
 
 
+@pytest.mark.parametrize("most", [2, 6])
+def test_attempts_that_a_person_has_counted_are_kept_to_however_often_an_endpoint_fails(most):
+    """Where nobody has, a row has more while others are answered that had failed too."""
+    counted, dice = [], random.Random(most)
+    for keeps_to in (True, False):
+        scheduler = Scheduler([lane(rows=3_000, slots=SLOTS)], RetryPolicy(max_attempts=most, keeps_to=keeps_to))
+        events = Events(scheduler, lambda _ticket: (again() if dice.random() < 0.6 else answer(), 1.0))
+        events.run()
+        counted.append((max(ticket.attempt for ticket in events.launches), events.verdicts()[Verdict.EXHAUSTED]))
+    (attempts, exhausted), (more, fewer) = counted
+    assert attempts <= most + 1, "one failure in a row of them is taken for an outage's, and uses none up"
+    assert more >= attempts
+    assert fewer <= exhausted / 2
+
+
 @pytest.mark.parametrize("most", [1, 2])
 def test_no_row_is_given_up_for_connections_that_do_not_stand_however_few_attempts_rows_have(most):
     """Two of three do not: no outage, for answers come in between."""

@@ -111,8 +111,7 @@ class RetryTable(Table):
     """How often passing trouble is met with another try."""
 
     max_attempts: AtLeastOne = Field(
-        default=6,
-        description="attempts a row has before it is exhausted; throttled ones do not count",
+        default=6, description="attempts a row has before it is exhausted, which is kept to where it is named; throttled ones do not count"
     )
     max_billed: AtLeastOne = Field(
         default=3,
