@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from math import exp, frexp
+from math import exp, frexp, sqrt
 
 from batchrun.core.classes import slotted
 
@@ -43,6 +43,8 @@ _GROWN_OVER, _ON, _MOST_GROWTH = 4, 1.5, 4.0
 the most that it is taken to grow over the former: as much as the age itself."""
 _MOST, _MOST_TOO_LITTLE = 8.0, 3.0
 """Times what was expected that an age tells, and that those which have ended tell too little of all."""
+_CHANCE, _CHANCE_OF_ALL = 0.1, 0.05
+"""Off one by less, an age tells nothing, and those that have ended tell of all; where they are few rows, by what chance makes of as few."""
 _TOO_LARGE = 1e100
 """Of what a row counts: all is scaled down."""
 
@@ -106,11 +108,15 @@ class Lifetimes:
             return
         comes_to = self._from_the_end()
         self._at_first = at_first = comes_to[0]
-        for place in range(PLACES):
+        rows = 0.0
+        for place in range(PLACES - 1, -1, -1):
+            rows += self._ended[place] / self._counts
             times = (comes_to[place] + comes_to[place + 1]) / (2 * at_first)
-            self.times[place] = times if times < _MOST else _MOST
+            is_chance = abs(times - 1.0) < max(_CHANCE, 1.0 / sqrt(rows or 1.0))
+            self.times[place] = 1.0 if is_chance else min(times, _MOST)
         too_little = at_first * self._all_sizes / self._all_costs
-        self.too_little = min(_MOST_TOO_LITTLE, max(1.0 / _MOST_TOO_LITTLE, too_little))
+        is_chance = abs(too_little - 1.0) < max(_CHANCE_OF_ALL, 1.0 / sqrt(rows))
+        self.too_little = 1.0 if is_chance else min(_MOST_TOO_LITTLE, max(1.0 / _MOST_TOO_LITTLE, too_little))
 
     def _from_the_end(self) -> Sequence[float]:
         """By class: what a row of size one comes to that has come to that age; and one more, for what goes on after all."""

@@ -37,6 +37,8 @@ from batchrun.core.limits.strikes import CAPACITY_PATIENCE, COLD_PATIENCE, LATES
 
 _WIDER_STILL = 1.05
 """What each refusal of an attempt that was in flight at the one before widens a known quota's margin by."""
+_USUAL = 2.0
+"""Times a usual row: what one costs at the most whose refusal says that the next one is refused as well."""
 _RECURS = 60.0
 """Seconds after an episode in which another is no chance."""
 
@@ -100,8 +102,8 @@ class Limiter:
         else:
             ramp.pay(now)
         if self.counts:
-            if self._episode is not None or self.attempts.holds or self._strikes.in_a_row > 1:
-                # Neither a pause nor a rate that is a guess, nor refusals in a row: what goes all at once after it is all refused.
+            if self._episode is not None or self.attempts.holds:
+                # Neither a pause nor a rate that is a guess: what goes all at once after it is all refused.
                 self.tokens.make_up_for_nothing(now)
             if self._next_at == math.inf:
                 self._next_at = now
@@ -277,8 +279,9 @@ class Limiter:
                 self._fell_at = now
             return
         pace.use.expect(self._refunded)
-        # Room in the window of a known quota keeps the next one back for a while.
-        is_next = pace.room is not None and pace.quota < pace.held == math.inf and launched_at <= self._next_at
+        # Room in the window of a known quota keeps the next one back for a while. A large row may be refused again and again.
+        is_known, is_usual = pace.room is not None and pace.quota < pace.held == math.inf, self._refunded <= _USUAL * pace.use.typical
+        is_next = is_known and is_usual and launched_at <= self._next_at
         self._strikes.add(launched_at - self._fell_at, self._gap(pace, now), is_next=is_next)
         if pace.rule.reads_each:
             self._read(pace, now, launched_at, jitter)

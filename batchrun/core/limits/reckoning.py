@@ -30,8 +30,6 @@ from batchrun.core.limits.trials import Trials, Try
 from batchrun.core.limits.unexplained import Unexplained
 from batchrun.core.limits.witness import Refusal, Refusals, Witness, least_rung
 
-_MAY_BE_FULL = 0.9
-"""Of a window's quota: what holds less, all that is under way at its most, was not full by guesses that were off."""
 _AT_MOST = 4.0
 """Deviations above what was expected of a row that may be what a refused one costs: it was refused for it."""
 
@@ -72,8 +70,7 @@ class _Reckoned:
             if counting.told:
                 room.ceiling.go_back(cost)
             room.ceiling.refused(now, min(rate * counting.window, would_hold), deviation, counting.window)
-        if counting.told or counting.at_end or would_hold + _AT_MOST * deviation >= _MAY_BE_FULL * rate * counting.window:
-            self.deviations.refused()
+        self.deviations.refused()
         self._refusals.add(self._refusal(now, launched_at, rate, cost))
         return would_hold
 

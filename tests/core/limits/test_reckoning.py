@@ -75,20 +75,6 @@ def test_rows_that_are_under_way_are_expected_to_come_to_as_much_as_the_latest_d
     assert room.went.held(10.0) == pytest.approx((100 * 250.0, 0.0, 0.0), abs=1e-6)
 
 
-def test_a_refusal_that_no_guess_explains_widens_nothing():
-    """The window that is believed in was all but empty: another one was full, or others filled it, and what is kept free of it is lost."""
-    counts = []
-    for launched in (10, 55):
-        reckoning = counting(6.0)
-        for number in range(launched):
-            reckoning.room.pay(100.0 + number / 100, 100.0)
-        reckoning.room.pay(101.0, 100.0)
-        reckoning.room.settle(101.0, 100.0, 0.0)
-        reckoning.refused(101.05, 101.0, 1000.0, 100.0)
-        counts.append(reckoning.deviations.count)
-    assert counts[0] == 2.0 < counts[1]
-
-
 def test_of_rows_that_nothing_tells_apart_as_many_are_learnt_from_as_are_under_way():
     room = counting(60.0).room
     for _ in range(1_000):
@@ -344,7 +330,6 @@ def test_one_refusal_in_two_hundred_and_forty_calls_leaves_what_is_kept_free_as_
     for at_end, calls, wider in ((False, 238, 2.3), (True, 1275, 2.5)):
         reckoning = reckoned(deviations=2.0, usual=100.0)
         reckoning.counting.at_end = at_end
-        reckoning.room.went.know(0.0, RATE * reckoning.counting.window)
         refuse(reckoning, 0.0)
         assert reckoning.deviations.count == pytest.approx(wider)
         for _ in range(calls):
@@ -378,7 +363,6 @@ def test_a_known_quota_may_be_full_as_long_as_it_is_not_known_of_a_whole_window_
 
 def test_what_is_kept_free_has_bounds():
     reckoning = reckoned(usual=100.0)
-    reckoning.room.went.know(0.0, RATE * WINDOWS[-1])
     for _ in range(100):
         refuse(reckoning, 0.0)
     assert reckoning.deviations.count == 8.0

@@ -550,9 +550,7 @@ def test_where_the_accounts_token_quota_is_known_and_has_room_a_workspaces_refus
     scheduler = Scheduler(plans, RetryPolicy())
     mine = next(ticket for ticket in launched(scheduler, 0.0) if ticket.workspace == "legal")
     ended(scheduler, mine, busy("insufficient_quota"), 0.05)
-    account = mine.lane.pool.limiter.tokens.rule
-    assert isinstance(account, KnownTokens)
-    assert bool(account.reckoning._refusals) is is_told
+    assert bool(scheduler.lessons.learnt()) is is_told
 
 
 @pytest.mark.parametrize(("between", "held"), [(answer(), set()), (again(), {"legal"})], ids=["an answer between", "none"])
