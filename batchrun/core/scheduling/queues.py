@@ -111,6 +111,7 @@ class Queues:
             return False
         elif workspace.limiter is not None and (at := workspace.free_at(now, lane, lane.next_tokens())) > now:
             self._queue(lane, at)
+            self._let_by(workspace, now)
             return False
         else:
             return True
@@ -130,6 +131,15 @@ class Queues:
         workspace.queue(lane, keeps_place=had_turn)
         if free_at is not None and workspace.waiting[0] is lane:
             self.alarms.ring_at(workspace, free_at)
+
+    def _let_by(self, workspace: Workspace, now: float) -> None:
+        """Where what *workspace* keeps for one lane leaves too little for the first that waits, the next one goes that it is enough for."""
+        if workspace.reserve.holder is None or workspace.in_flight + workspace.turns >= workspace.slots:
+            return
+        fits = next((each for each in workspace.waiting if workspace.free_at(now, each, each.next_tokens()) <= now), None)
+        if fits is not None:
+            workspace.waiting.remove(fits)
+            self._give_turn(fits)
 
     @staticmethod
     def _end_turn(lane: Lane) -> None:
@@ -263,10 +273,12 @@ class Queues:
     def pass_turn_on(self, workspace: Workspace) -> None:
         """Give the next of the lanes that wait for *workspace* its turn, if there is a slot for it."""
         if workspace.waiting and workspace.in_flight + workspace.turns < workspace.slots:
-            lane = workspace.waiting.popleft()
-            lane.queued, lane.in_turn = False, True
-            workspace.turns += 1
-            self.wake(lane)
+            self._give_turn(workspace.waiting.popleft())
+
+    def _give_turn(self, lane: Lane) -> None:
+        lane.queued, lane.in_turn = False, True
+        lane.workspace.turns += 1
+        self.wake(lane)
 
     def _pass_turns_on(self, pool: Pool, now: float, *, keeps: bool) -> None:
         """Let others have the turns of those that are seen to wait for the pool; who is next there *keeps* its own, unless it pauses."""

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -670,3 +671,28 @@ class Machine(RuleBasedStateMachine):
 
 Machine.TestCase.settings = settings(max_examples=2 * settings().max_examples, stateful_step_count=40, deadline=None)
 TestScheduler = Machine.TestCase
+
+
+KEEPS = (
+    [(1, "a", [2]), (2, "a", [2, 3, 2]), (1, "a", [0]), (1, "a", [1]), (1, "b", [5]), (2, "a", [1, 2, 2])],
+    [(1, "a", [2]), (2, "a", [2, 2, 3]), (1, "a", [0]), (1, "a", [1]), (1, "b", [5]), (1, "a", [1, 2, 2])],
+)
+
+
+@pytest.mark.parametrize(("shapes", "slots"), [*zip(KEEPS, (1, None), strict=True)])
+def test_a_small_row_goes_by_a_large_one_for_which_too_little_is_left_of_what_is_kept_for_another_lane(shapes, slots):
+    """It had waited for the pool of the one that it is kept for, ten seconds, while its workspace sent nothing."""
+    machine = Machine()
+    pools = {"a": Quota(rpm=6.0), "b": Quota()}
+    quotas = Quota(rpm=600.0, tpm=600.0)
+    machine.begin(
+        shapes=shapes,
+        lane_slots=[None, slots, None],
+        pools=pools,
+        of_lanes=Quota(),
+        of_workspaces=quotas,
+        tokens=40.0,
+        budget=90,
+        wait=False,
+    )
+    machine.teardown()
