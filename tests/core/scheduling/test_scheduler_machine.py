@@ -496,9 +496,11 @@ class Machine(RuleBasedStateMachine):
         for pool in self.scheduler._queues.pools.values():
             assert all(real.in_turn for real in pool.keeps)
         growing = {key for key, real in self.scheduler._lanes.items() if any(each.ramp.bucket is not None for each in real.limiters)}
+        # A row that was refused for its tokens again and again steps aside, of which the model knows nothing: `test_too_large.py` does.
+        aside = {key for key, real in self.scheduler._lanes.items() if real.too_large.cost < math.inf}
         for key, lane in self.lanes.items():
             # A held entry's lane is looked at when its slot comes back.
-            if not lane.unreleased:
+            if not lane.unreleased and key not in aside:
                 opens = max(self._opens_at(lane), self._turn_at(lane))
                 # A ramp grows while it is waited for: what it said before was a little late, and something else may come just before it.
                 assert opens > self.now or key in growing, "a lane that could launch did not"
