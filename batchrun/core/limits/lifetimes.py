@@ -12,7 +12,7 @@ it goes what rows came to that ended there. From the oldest class down that give
 
 E of an age over E of none is how many times what was expected of it a row comes to that is under way at that age. And E of none over what
 the rows came to that have ended is by how much these tell too little of all. Where how long an answer takes has nothing to do with its
-length both are one.
+length both are one; so they are taken for it where they are off by no more than chance makes of as few rows.
 
 What rows come to is told in tokens by their size, which is what was guessed of a row by what was guessed of those that went when it did:
 not by what was expected, for that is learnt meanwhile, and from those that end. Ages are in classes of half an octave, from one second up;
