@@ -867,3 +867,17 @@ def test_a_known_quota_whose_window_is_longer_than_is_believed_is_not_run_into_f
     limits = limiter(Quota(tpm=tpm))
     assert rush(limits, taken) <= most
     assert limits.episodes == 1
+
+
+@pytest.mark.parametrize(("cost", "episodes"), [(1_000.0, 0), (150.0, 1)])
+def test_a_large_row_that_finds_no_room_again_and_again_pauses_no_others(cost, episodes):
+    """Of a usual one as many refusals say that the window is full."""
+    limits, now = limiter(Quota(tpm=60_000)), 7.0
+    assert limits.tokens.room is not None
+    limits.tokens.room.went.know(0.0, 60_000.0)  # A minute's, which explains it.
+    limits.took(6.0, 0.0, 100.0)
+    limits.tokens.use.typical = 100.0
+    for _ in range(6):
+        now = limits.free_at(now + 1.0, cost)
+        now = refuse(limits, now, TPM, tokens=cost)
+    assert limits.episodes == episodes

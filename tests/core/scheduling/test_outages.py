@@ -734,3 +734,11 @@ def test_one_that_is_wrong_from_the_start_parks_the_workspace_at_its_first_call(
     assert drained is not None
     assert [(parked.scope, parked.rows) for parked in drained.parked] == [(Scope.WORKSPACE, 2_000)]
     assert len(events.launches) <= SLOTS
+
+
+def test_a_row_that_has_one_attempt_is_given_up_after_it_whatever_becomes_of_others():
+    scheduler = Scheduler([lane(rows=3, slots=1)], RetryPolicy(max_attempts=1))
+    ticket = launched(scheduler, 0.0)[0]
+    for _ in range(100):
+        ticket.lane.luck.answered(3, ticket.lane.left)
+    assert ended(scheduler, ticket, again(), 10.0) is Verdict.EXHAUSTED
